@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Annotated, Any, Final
 
 from annotated_types import Ge
 
+from optisolve.core.clock import stood_still_s
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.options import Options
 from optisolve.core.status import Limit
@@ -36,7 +37,7 @@ class Budget(Options):
 
     Args:
         evaluations: Points evaluated, not batches.
-        seconds: Wall-clock time, s; in no ranking.
+        seconds: Wall-clock time without the compilation of kernels, s; in no ranking.
         llm_calls: Requests sent to a language model, re-asks included.
         llm_tokens: Prompt plus completion tokens.
         usd: Cost at the prices set, US dollars.
@@ -117,7 +118,7 @@ class BudgetMeter:
         self._held_tokens = 0
         self._held_usd = 0.0
         self._lock = Lock()
-        self._start = time.perf_counter()
+        self.restart_clock()
 
     def __getstate__(self) -> dict[str, object]:
         """Without the lock and the shields, which belong to a run at work."""
@@ -127,8 +128,9 @@ class BudgetMeter:
         self.__dict__.update(state, _lock=Lock())
 
     def restart_clock(self) -> None:
-        """Let the time limit count from now."""
-        self._start = time.perf_counter()
+        """Let the time limit count from now, in this thread: while it compiles kernels, the clock stands still."""
+        self._thread = get_ident()
+        self._start = time.perf_counter() - stood_still_s()
 
     def interrupt(self) -> bool:
         """Note that the user asked to stop; called from a signal handler.
@@ -167,8 +169,8 @@ class BudgetMeter:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the meter was made."""
-        return time.perf_counter() - self._start
+        """Seconds since the meter was made, without the compilation of kernels."""
+        return time.perf_counter() - stood_still_s(self._thread) - self._start
 
     @property
     def llm_waiting(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.clock import time_is_up
 from optisolve.modelling.highs import HighsModel, row_prices
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ def _climbed(traffic: Traffic) -> FloatArray:
     price = 1.0 / traffic.capacity
     best, best_value = price, price_bound(traffic, price)
     for step in range(_STEPS):
+        if time_is_up():
+            break
         load = _cheapest_load(traffic, price) / traffic.capacity
         price = price * np.exp(0.5 / np.sqrt(1.0 + step) * (load / load.max()))
         price = price / float(price @ traffic.capacity)

@@ -2,6 +2,7 @@
 
 Numba's own cache asks for a folder that can be written, dies of a damaged file, and looks at a kernel's own module only, so
 that a kernel with another module's function in it survives a change of that function. Importing this module imports numba.
+While a kernel is compiled, or read, the clocks of runs stand still, see `optisolve.core.clock`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
+from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.misc.appdirs import AppDirs
+
+from optisolve.core.clock import go_on, stand_still
 
 __all__ = ["Kernel", "njit"]
 
@@ -65,6 +69,19 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[_P, _R_co]
         return made
 
     return decorate
+
+
+class _Clocks(event.Listener):  # type: ignore[misc]
+    """Compiling, reading compiled code, or waiting for a thread that does."""
+
+    def on_start(self, _event: object) -> None:
+        stand_still()
+
+    def on_end(self, _event: object) -> None:
+        go_on()
+
+
+event.register("numba:compiler_lock", _Clocks())
 
 
 # -- where ---------------------------------------------------------------------------------------------------------------

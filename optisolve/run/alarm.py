@@ -53,10 +53,13 @@ class Alarm:
             signal.signal(signal.SIGURG, self._before or signal.SIG_DFL)
 
     def _ring(self, seconds: float) -> None:
-        wait = 1.05 * seconds + 0.15 + self._later_s - self._meter.elapsed_s
+        due = 1.05 * seconds + 0.15 + self._later_s
+        wait = due - self._meter.elapsed_s
         while not self._off.wait(max(0.0, wait)):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
-            wait = _AGAIN_S
+            wait = due - self._meter.elapsed_s  # more than nothing where the clock has stood still
+            if wait <= 0.0:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
+                wait = _AGAIN_S
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if not self._set or self._meter.shielded or frame is None or _starting(frame):

@@ -187,9 +187,10 @@ class _Worker:
 
     def __init__(self) -> None:
         self._tell: Callable[[Json], None] = print
+        self._paused: Callable[[bool], None] = print
 
-    def hand_out(self, tell: Callable[[Json], None]) -> None:
-        self._tell = tell
+    def hand_out(self, tell: Callable[[Json], None], paused: Callable[[bool], None]) -> None:
+        self._tell, self._paused = tell, paused
 
     def __call__(self, order: dict[str, Any]) -> JsonObject:
         if "import" in order:
@@ -200,7 +201,7 @@ class _Worker:
         sys.path += [folder for folder in order["path"] if folder not in sys.path]
         try:
             work, args = _unpickled(order["work"])
-            with limited(order["seconds"], lambda found: self._tell(pickled(found))):
+            with limited(order["seconds"], lambda found: self._tell(pickled(found)), self._paused):
                 return {"answer": pickled(work(*args))}
         except MemoryError as error:
             return {"no_memory": str(error) if isinstance(error, NoRoom) else f"out of memory: {error}".rstrip(": ")}

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from optisolve.core.clock import go_on, stand_still, stood_still_s
 from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import OptisolveError
 from optisolve.core.text import Redactor, secrets_here
@@ -212,8 +213,26 @@ class Child:
             process.stdin.flush()
 
     def _wait(self, process: subprocess.Popen[bytes], limits: Limits, begin: float | None = None) -> dict[str, Any] | End:
-        """The child's reply, or what it was killed or died of; the time counts from `begin`, now where that is None."""
-        deadline = (time.perf_counter() if begin is None else begin) + limits.seconds
+        """The child's reply, or what it was killed or died of; the time counts from `begin`, now where that is None.
+
+        While the child says that its clock stands still, ours does.
+        """
+        still = False
+
+        def pause(now: bool) -> None:
+            nonlocal still
+            if now != still:
+                (stand_still if now else go_on)()
+            still = now
+
+        try:
+            return self._reply(process, limits, (time.perf_counter() if begin is None else begin) - stood_still_s(), pause)
+        finally:
+            pause(False)
+
+    def _reply(
+        self, process: subprocess.Popen[bytes], limits: Limits, begin: float, pause: Callable[[bool], None]
+    ) -> dict[str, Any] | End:
         while True:
             with contextlib.suppress(queue.Empty):
                 line = self._replies.get(timeout=_POLL_S)
@@ -223,10 +242,13 @@ class Child:
                 if "so_far" in told:
                     self.so_far = told
                     continue
+                if "paused" in told:
+                    pause(told["paused"])
+                    continue
                 return told
             if self._stop.is_set():
                 raise Stopped
-            if time.perf_counter() > deadline:
+            if time.perf_counter() - stood_still_s() > begin + limits.seconds:
                 return End("time", f"killed after {limits.seconds:g} s, {limits.of[0]}")
             if process.poll() is not None and self._replies.empty():
                 return End("died", _cause_of_death(process))
@@ -274,14 +296,15 @@ class _Log:
 def serve(
     prepare: Callable[[], object],
     answer: Callable[[dict[str, Any]], JsonObject],
-    hand_out: Callable[[Callable[[Json], None]], object] | None = None,
+    hand_out: Callable[[Callable[[Json], None], Callable[[bool], None]], object] | None = None,
 ) -> None:
     """The child's side: answer orders until standard input ends; what a solver or a model prints goes to standard error.
 
     Args:
         prepare: Done before the first order is taken, so that none is charged for it.
         answer: Order to reply, in the main thread.
-        hand_out: Gets a function that tells, before there is a reply, what is known so far.
+        hand_out: Gets a function that tells, before there is a reply, what is known so far, and one that tells that the
+            clock stands still (True) or goes on.
     """
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -292,7 +315,7 @@ def serve(
     threading.Thread(target=_obey, args=(orders,), daemon=True).start()
     prepare()
     if hand_out is not None:
-        hand_out(lambda told: _reply(replies, {"so_far": told}))
+        hand_out(lambda told: _reply(replies, {"so_far": told}), lambda begins: _reply(replies, {"paused": begins}))
     _reply(replies, {"ready": True})
     while True:
         _reply(replies, answer(json.loads(orders.get())))

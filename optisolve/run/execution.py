@@ -19,6 +19,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.clock import limited
 from optisolve.core.documents import plain
 from optisolve.core.errors import BudgetExhausted, OptisolveError, OutOfTime, RunStopped, SolverError
 from optisolve.core.evaluation import Evaluation, Twins, watching
@@ -309,6 +310,12 @@ def _alarm(solver: Solver, meter: BudgetMeter) -> AbstractContextManager[None]:
     return Alarm(meter, 0.2 if solver.info.aside else 0.0)
 
 
+def _clock(meter: BudgetMeter) -> AbstractContextManager[None]:
+    """What tells back ends that a solver calls in this process what is left; nothing where there is no limit on seconds."""
+    seconds = meter.budget.seconds
+    return nullcontext() if seconds is None else limited(max(0.0, seconds - meter.elapsed_s))
+
+
 def _noted(instance: Instance, notes: tuple[str, ...]) -> Instance:
     """The same instance, whose words have further facts."""
     if not notes:
@@ -387,7 +394,7 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | No
         return evaluator.outcome(termination, limit, detail=detail, report=report)
 
     try:
-        with watching(task.instance, evaluator, twins), _alarm(solver, task.meter):
+        with watching(task.instance, evaluator, twins), _alarm(solver, task.meter), _clock(task.meter):
             outcome = solver._solve(task)
         if not evaluator.stopped:
             return outcome, None

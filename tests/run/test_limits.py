@@ -9,13 +9,13 @@ import pytest
 
 import optisolve
 from optisolve.cli.main import main
-from optisolve.core.clock import so_far, time_left
+from optisolve.core.clock import limited, so_far, stood_still_s, time_left
 from optisolve.core.memory import NoRoom, require_room, room_bytes
-from optisolve.core.reference import Effort
+from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.modelling import assignment
-from optisolve.run.aside import Late, aside, limited_reference
+from optisolve.run.aside import Late, aside, get_ready, limited_reference
 
 LIMIT_S = 0.3
 
@@ -53,6 +53,32 @@ def test_a_solver_that_never_looks_at_the_clock_is_ended_and_its_points_are_kept
     np.testing.assert_array_equal(result.X, [[0.5, 0.25]])
 
 
+@dataclass(frozen=True, slots=True)
+class Curious(Solver):
+    """Asks what a back end that it called would be told."""
+
+    info: ClassVar = SolverInfo(name="curious", version="1", summary="Asks for the time that is left.")
+
+    def _solve(self, task: Task) -> Outcome:
+        left = time_left()
+        task.evaluate(np.array([[0.0, 0.0 if left is None else min(left, 30.0) / 30.0]]))
+        return task.outcome(Termination.CONVERGED)
+
+
+def test_back_ends_that_a_solver_calls_in_its_own_process_are_told_what_is_left() -> None:
+    for seconds, told in ((None, 0.0), (15.0, 0.5)):
+        result = optisolve.solve(toy(), Curious(), budget=optisolve.Budget(seconds=seconds, evaluations=1))
+        assert result.X[0, 1] == pytest.approx(told, abs=0.2)
+
+
+def test_a_search_that_begins_with_linear_programs_has_points_when_the_time_ends() -> None:
+    instance = optisolve.load_problem("traffic_engineering/gabriel_100").instance(0)
+    optisolve.solve(instance, "null", budget=optisolve.Budget(evaluations=10))  # imports
+    result = optisolve.solve(instance, "weight_search", budget=optisolve.Budget(seconds=2.0))
+    assert len(result.X) == 1
+    assert result.limit is Limit.TIME
+
+
 def slept(seconds: float, found: float) -> float:
     """Compiled code that looks at no clock; says before what is known."""
     so_far(found)
@@ -79,6 +105,105 @@ def test_work_in_another_process_is_cut_off_with_what_it_had_found() -> None:
     assert told.so_far == 4.0
     assert time.perf_counter() - begin < 10.0
     assert time_left() is None, "here nobody has set a limit"
+
+
+def slow_to_compile(x: float) -> float:
+    """A compiled function whose compilation takes longer than the limit."""
+    from numba.extending import overload
+
+    from optisolve.numerics.compiled import njit
+
+    def part() -> None: ...
+
+    @overload(part)
+    def typed() -> object:
+        time.sleep(3.0 * LIMIT_S)
+        return lambda: None
+
+    @njit(cache=False)
+    def kernel(value: float) -> float:
+        part()
+        return 2.0 * value
+
+    return kernel(x)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiling(Solver):
+    """Compiles on the way."""
+
+    info: ClassVar = SolverInfo(name="compiling", version="1", summary="Compiles, then evaluates a point.")
+
+    def _solve(self, task: Task) -> Outcome:
+        task.evaluate(np.array([[slow_to_compile(0.25), 0.25]]))
+        return task.outcome(Termination.CONVERGED)
+
+
+def test_the_clock_stands_still_while_a_kernel_is_compiled() -> None:
+    result = optisolve.solve(toy(), Compiling(), budget=optisolve.Budget(seconds=LIMIT_S))
+    assert result.termination is Termination.CONVERGED
+    np.testing.assert_array_equal(result.X, [[0.5, 0.25]])
+    get_ready(toy().instance(0), ("numba.extending", "optisolve.numerics.compiled"))
+    before = stood_still_s()
+    told = aside(slow_to_compile, 4.0, seconds=LIMIT_S, grace_s=LIMIT_S)
+    assert told == 8.0, "the compilation of another process is none of its time"
+    assert stood_still_s() > before + 2.0 * LIMIT_S, "and none of ours"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "params"),
+    [
+        ("beamforming", {"n_antennas": 4, "n_users": 3}),
+        ("beamforming/max_min", {"n_antennas": 4, "n_users": 3}),
+        ("beamforming/sum_rate", {"n_antennas": 4, "n_users": 3}),
+        ("offloading/multi_server", {"n_users": 8}),
+        ("parallel_channels", {}),
+        ("power_control", {"n_links": 4}),
+        ("power_control/max_min", {"n_links": 4}),
+        ("traffic_engineering", {}),
+        ("traffic_engineering/segments", {}),
+        ("traffic_engineering/split", {}),
+        ("user_association/sum_rate", {"n_users": 10, "n_small": 2}),
+    ],
+)
+def test_a_reference_says_what_it_knows_before_its_long_work_begins(scenario: str, params: dict[str, int]) -> None:
+    problem = optisolve.load_problem(scenario, **params)
+    instance = problem.instance(0)
+    told: list[Reference] = []
+    with limited(1e4, told.append):
+        final = problem.reference(instance, Effort.THOROUGH)
+    free = problem.reference(instance, Effort.THOROUGH)
+    assert final is not None
+    assert free is not None
+    assert (final.evidence, final.dual_bound) == (free.evidence, free.dual_bound), "a limit that is far away changes nothing"
+    assert told
+    for known in told:
+        assert known.evidence is not Evidence.NONE
+        if known.dual_bound is not None and final.value is not None:  # whoever is cut off there holds a valid bound
+            assert instance.objectives[0].shortfall(final.value, known.dual_bound) >= -known.tie - final.tie
+
+
+@pytest.mark.parametrize(
+    ("scenario", "params"),
+    [
+        ("beamforming/sum_rate", {"n_antennas": 40, "n_users": 20}),
+        ("power_control", {"n_links": 60}),
+        ("pricing_game", {"n_links": 40}),
+        ("radio_planning/urban_macro", {}),
+        ("uav_isac", {"n_users": 7}),
+    ],
+)
+def test_a_reference_by_many_starts_ends_with_the_time_and_keeps_what_it_has(scenario: str, params: dict[str, int]) -> None:
+    problem = optisolve.load_problem(scenario, **params)
+    instance = problem.instance(0)
+    begin = time.perf_counter() - stood_still_s()
+    told: list[object] = []
+    with limited(LIMIT_S, told.append):
+        found = problem.reference(instance, Effort.THOROUGH)
+    assert time.perf_counter() - stood_still_s() - begin < 10.0
+    assert found is not None
+    assert found.X is not None
+    assert told, "whoever is cut off has something"
 
 
 def test_a_reference_that_ends_late_is_what_is_known_of_it_or_says_that_there_is_no_bound() -> None:

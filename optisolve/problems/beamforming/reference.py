@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
+from optisolve.core.clock import so_far, time_is_up, time_left
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
@@ -22,6 +23,8 @@ REL_TOLERANCE = 1e-7
 
 STARTS = {Effort.QUICK: 8, Effort.NORMAL: 40, Effort.THOROUGH: 200}
 """WMMSE starts by effort."""
+_AT_ONCE = 4
+"""Starts that run together where there is a limit on time."""
 
 
 def reference(instance: BeamformingInstance, effort: Effort, *, max_rounds: int = 20_000) -> Reference:
@@ -44,19 +47,25 @@ def reference(instance: BeamformingInstance, effort: Effort, *, max_rounds: int 
     if isinstance(solved, Reference):
         return solved
     x, bound, slack, detail = solved
-    if effort is Effort.THOROUGH:
-        x, agreement = _cross_checked(instance, x)
-        detail = f"{detail}; {agreement}"
-    return certify(
-        instance,
-        x,
-        dual_bound=bound,
-        tolerance=REL_TOLERANCE * bound,
-        slack=slack,
-        solver="uplink_duality",
-        solver_version="2",
-        detail=detail,
-    )
+
+    def certified(x: FloatArray | None, detail: str) -> Reference:
+        return certify(
+            instance,
+            x,
+            dual_bound=bound,
+            tolerance=REL_TOLERANCE * bound,
+            slack=slack,
+            solver="uplink_duality",
+            solver_version="2",
+            detail=detail,
+        )
+
+    found = certified(x, detail)
+    if effort is not Effort.THOROUGH:
+        return found
+    so_far(found)
+    x, agreement = _cross_checked(instance, x)
+    return certified(x, f"{detail}; {agreement}")
 
 
 def _least_power(
@@ -88,20 +97,32 @@ def _balanced(instance: BeamformingInstance, uplink: Uplink, max_rounds: int) ->
 def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:
     full = instance.constants
     c = sum_rate.Downlink(full.h, full.weight, full.noise_w, full.p_total_w)
-    W, rate = sum_rate.wmmse(c, sum_rate.starts(c, n_starts, generator(0, problem="beamforming", purpose="wmmse_starts")))
-    best = int(np.argmax(rate))
-    x = model.to_points(W[best : best + 1] * (1.0 - 1e-14))
+    starts = sum_rate.starts(c, n_starts, generator(0, problem="beamforming", purpose="wmmse_starts"))
     bound = sum_rate.capacity_bound(c)
-    return certify(
-        instance,
-        instance.space.clip(x)[0],
-        dual_bound=bound,
-        tolerance=REL_TOLERANCE * bound,
-        slack=sum_rate.slack(c, bound),
-        solver="wmmse",
-        solver_version="2",
-        detail=f"best of {n_starts} WMMSE starts; bound: weighted capacity of the broadcast channel (dirty-paper coding)",
-    )
+
+    def certified(W: ComplexArray | None, tried: int) -> Reference:
+        return certify(
+            instance,
+            None if W is None else instance.space.clip(model.to_points(W[None] * (1.0 - 1e-14)))[0],
+            dual_bound=bound,
+            tolerance=REL_TOLERANCE * bound,
+            slack=sum_rate.slack(c, bound),
+            solver="wmmse",
+            solver_version="2",
+            detail=f"best of {tried} WMMSE starts; bound: weighted capacity of the broadcast channel (dirty-paper coding)",
+        )
+
+    if time_left() is None:
+        W, rate = sum_rate.wmmse(c, starts)
+        return certified(W[int(np.argmax(rate))], n_starts)
+    best, value, tried = None, -np.inf, 0
+    while not tried or (tried < n_starts and not time_is_up()):
+        so_far(certified(best, tried))
+        W, rate = sum_rate.wmmse(c, starts[tried : tried + _AT_ONCE])
+        tried += rate.size
+        if rate.max() > value:
+            best, value = W[int(np.argmax(rate))], float(rate.max())
+    return certified(best, tried)
 
 
 def _cross_checked(instance: BeamformingInstance, x: FloatArray | None) -> tuple[FloatArray | None, str]:

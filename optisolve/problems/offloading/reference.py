@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.clock import so_far
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Termination
@@ -25,6 +26,7 @@ __all__ = ["LIMITS", "Limits", "solve_reference"]
 _SOLVER = "offloading_elimination"
 _ROUNDED = 1e-6
 """The same for integer models, whose numbers are rounded to steps far below it."""
+_FIRST = "sort-and-scan or descent."
 _ROUNDING = 1e-12
 """Violation that is no more than the rounding of sums of shares."""
 
@@ -66,6 +68,8 @@ def solve_reference(instance: OffloadingInstance, limits: Limits) -> Reference:
     candidate = None if relaxation is None else _candidate(instance, relaxation[1])
     known = np.inf if candidate is None else _cost_if_feasible(instance, candidate)
     kept = known if _keeps_all(instance, candidate) else np.inf
+    if candidate is not None:
+        so_far(certify(instance, candidate, dual_bound=None, tolerance=0.0, slack=0.0, solver=_SOLVER, detail=_FIRST))
     strict = try_all(instance.costs, kept, limits.combinations, relaxation)
     loose = try_all(relaxed, known, limits.combinations)
     if loose.choice is None or (strict.choice is None and np.isfinite(loose.bound)):
@@ -121,7 +125,9 @@ def _cost_if_feasible(instance: OffloadingInstance, x: FloatArray) -> float:
 
 def _bounded(instance: OffloadingInstance, x: FloatArray | None, bound: float, limits: Limits) -> Reference:
     """CP-SAT for a better bound and point; the better of both methods counts. All bounds are those of the relaxed instance."""
-    solver, version, detail = _SOLVER, "1", "Lagrangian bound and sort-and-scan or descent."
+    solver, version, detail = _SOLVER, "1", f"Lagrangian bound and {_FIRST}"
+    tolerance = _ROUNDED * instance.objectives[0].gap_scale(bound)
+    so_far(certify(instance, x, dual_bound=bound, tolerance=tolerance, slack=0.0, solver=solver, detail=detail))
     if limits.deterministic_time > 0.0:
         answer = solve_cpsat(cpsat := instance.model("cpsat"), deterministic_time=limits.deterministic_time)
         if answer.termination is Termination.INFEASIBLE:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.clock import so_far, time_is_up
+from optisolve.core.clock import so_far, time_is_up, time_left
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
@@ -66,6 +66,10 @@ SEARCHED = 24
 
 _EXACT = 1e-6
 """The same for the goals with an exact method."""
+
+
+_AT_ONCE = 16
+"""Starts of WMMSE that run together where the time is limited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +133,13 @@ def max_min(instance: PowerControlInstance, *, second_opinion: bool) -> Referenc
     """
     arrays = (instance.gain, instance.noise_w, instance.p_max_w)
     value, powers = balanced_sinr(*arrays)
-    detail = "Perron vector; bound by its best link"
+    detail, bound = "Perron vector; bound by its best link", balanced_rate_bound(powers, *arrays)
     if second_opinion:
+        so_far(_finished(instance, powers, bound, _EXACT, solver="perron", detail=detail))
         other = balanced_sinr_gp(*arrays)
         agrees = other is not None and abs(other - value) <= 1e-5 * value
         detail += f"; geometric program {'agrees' if agrees else f'gives SINR {other}'}"
-    return _finished(instance, powers, balanced_rate_bound(powers, *arrays), _EXACT, solver="perron", detail=detail)
+    return _finished(instance, powers, bound, _EXACT, solver="perron", detail=detail)
 
 
 def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[], bool] | None = None) -> Reference:
@@ -148,7 +153,7 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
     n_links = instance.p_max_w.size
     points = good_points(instance, work)
     start = points[_best(instance, points)]
-    so_far(certify(instance, start, dual_bound=None, tolerance=0.0, slack=0.0, solver="wmmse", solver_version=VERSION))
+    _tell(instance, start[None, :])
     efficiency = instance.goal is Goal.ENERGY_EFFICIENCY
     program = RateProgram(
         gain=instance.gain,
@@ -177,7 +182,7 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
         ending = ", stopped at the limit on time" if stop() else ""
         told = f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes{ending}"
     best = searched[_best(instance, searched)]
-    detail = f"{told}; {work.n_starts} WMMSE starts"
+    detail = f"{told}; {'' if time_left() is None else 'at most '}{work.n_starts} WMMSE starts"
     found = _finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail)
     return found if n_links <= SEARCHED else _useful(found)
 
@@ -193,20 +198,40 @@ def _useful(reference: Reference) -> Reference:
 
 
 def good_points(instance: PowerControlInstance, work: Work) -> FloatArray:
-    """Feasible points worth starting from, float64 [n, K], W: WMMSE, on/off search, the least powers, local ascents."""
+    """Feasible points worth starting from, float64 [n, K], W: WMMSE, on/off search, the least powers, local ascents.
+
+    Where the time is limited, new work is begun in its first half only, the rest is for the bound.
+    """
+    begin = time_left()
+
+    def late() -> bool:
+        return begin is not None and (time_left() or 0.0) < 0.5 * begin
+
     rng = generator(0, problem="power_control", purpose="reference_starts")
     n_links = instance.p_max_w.size
     scaled = normalized_gain(instance.gain, instance.noise_w, instance.p_max_w)
     starts = np.vstack([np.ones(n_links), rng.random((work.n_starts, n_links))])
-    ascended = wmmse(scaled[None], instance.weight[None], starts[None])[0][0]  # [S, K]
+    ascended = np.empty((0, n_links))  # [S, K]
+    for group in [starts] if begin is None else np.array_split(starts, -(-len(starts) // _AT_ONCE)):
+        if len(ascended) and late():
+            break
+        ascended = np.vstack([ascended, wmmse(scaled[None], instance.weight[None], group[None])[0][0]])
+        if begin is not None:
+            _tell(instance, instance.project(ascended * instance.p_max_w))
     rates = np.argsort(-(instance.evaluate(instance.project(ascended * instance.p_max_w)).F[:, 0]), kind="stable")
-    switched = [on_off_search(scaled, instance.weight, ascended[i])[0] for i in rates[: work.n_polished]]
-    alone = [on_off_search(scaled, instance.weight, row)[0] for row in np.eye(n_links)[: work.n_polished]]
+    switched = [on_off_search(scaled, instance.weight, ascended[i])[0] for i in rates[: work.n_polished] if not late()]
+    alone = [on_off_search(scaled, instance.weight, row)[0] for row in np.eye(n_links)[: work.n_polished] if not late()]
     points = instance.project(np.vstack([ascended, *switched, *alone, np.zeros(n_links)]) * instance.p_max_w)
     if instance.goal is not Goal.ENERGY_EFFICIENCY and not instance.constraint_names:
         return points
     order = np.argsort(-instance.evaluate(points).F[:, 0], kind="stable")[: work.n_polished]
-    return np.vstack([points, *(local_ascent(instance, points[i]) for i in order)])
+    return np.vstack([points, *(local_ascent(instance, points[i]) for i in order if not late())])
+
+
+def _tell(instance: PowerControlInstance, X: FloatArray) -> None:
+    """The best of some points is what is known until now."""
+    x = X[_best(instance, X)]
+    so_far(certify(instance, x, dual_bound=None, tolerance=0.0, slack=0.0, solver="wmmse", solver_version=VERSION))
 
 
 def _best(instance: PowerControlInstance, X: FloatArray) -> int:

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.capabilities import SelfishLinks
+from optisolve.core.clock import so_far, time_is_up, time_left
 from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
 from optisolve.core.reference import Effort, Reference
@@ -32,6 +33,8 @@ _LARGEST_SNR = 1e20
 
 _GRID = {Effort.QUICK: 301, Effort.NORMAL: 1001, Effort.THOROUGH: 10001}
 _RTOL = {Effort.QUICK: 1e-4, Effort.NORMAL: 1e-6, Effort.THOROUGH: 1e-7}
+_AT_ONCE = 16
+"""Prices that are tried together where the time is limited."""
 _CELLS = {Effort.QUICK: 5_000, Effort.NORMAL: 20_000, Effort.THOROUGH: 200_000}
 
 
@@ -160,7 +163,7 @@ class PricingGame(Problem):
         if not isinstance(instance, PricingGameInstance):
             raise ProblemError(f"pricing_game: got an instance of {type(instance).__name__}; draw it with instance(seed).")
         low, high, n = float(instance.space.lower[0]), float(instance.space.upper[0]), _GRID[effort]
-        best = good_price(lambda grid: instance.evaluate(grid[:, None]).F[:, 0], low, high, n)
+        best = good_price(lambda grid: _values(instance, grid), low, high, n)
         proof = upper_bound(
             cast(SelfishLinks, instance.uplink),  # frozen, where the protocol knows no such thing
             low,
@@ -169,12 +172,13 @@ class PricingGame(Problem):
             best,
             rtol=_RTOL[effort],
             most_cells=_CELLS[effort],
+            stop=time_is_up,
         )
         near = instance.space.clip(neighbors(proof.x)[:, None])
         return certify(
             instance,
             near[int(np.argmax(instance.evaluate_twin(near).F[:, 0]))],
-            dual_bound=proof.bound,
+            dual_bound=proof.bound if np.isfinite(proof.bound) else None,
             tolerance=(_RTOL[effort] + 2.0 * ROUNDING) * abs(proof.value),
             slack=0.0,
             solver="grid, branch and bound",
@@ -187,3 +191,18 @@ class PricingGame(Problem):
             yield FieldProblem("log10_price_high", self.log10_price_high, "more than log10_price_low")
         if self.distance_low_m >= self.distance_high_m:
             yield FieldProblem("distance_high_m", self.distance_high_m, "more than distance_low_m")
+
+
+def _values(instance: PricingGameInstance, prices: FloatArray) -> FloatArray:
+    """Values of prices, float64 [n], kbit/J; where the time is limited, of as many, spread over all, as half of it allows."""
+    begin = time_left()
+    if begin is None:
+        return instance.evaluate(prices[:, None]).F[:, 0]
+    values, turns = np.full(prices.size, -np.inf), -(-prices.size // _AT_ONCE)
+    for turn in range(turns):
+        values[turn::turns] = instance.evaluate(prices[turn::turns, None]).F[:, 0]
+        x = prices[[int(np.argmax(values))]]
+        so_far(certify(instance, x, dual_bound=None, tolerance=0.0, slack=0.0, solver="grid"))
+        if (time_left() or 0.0) < 0.5 * begin:
+            break
+    return values

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.clock import so_far, time_is_up
 from optisolve.core.evaluation import FEASIBILITY_TOLERANCE
 from optisolve.numerics.indicators import front_rows
 from optisolve.problems.radio_planning import model
@@ -60,8 +61,11 @@ def local_front(instance: TableInstance, *, divisions: int, sweeps: int) -> Floa
     starts = np.concatenate(list(instance.null_policies().values()))
     kept, losses = _front(instance, starts, (best, worst), np.empty((0, starts.shape[1])))
     for weights in _weights(len(plan.goals), divisions):
+        so_far(kept)
         x = kept[int(np.argmin(_scalar(losses, weights)))]
         for _, m in product(range(sweeps), range(plan.n_transmitters)):
+            if time_is_up():
+                return kept
             tried = _changes(instance, x, m)
             kept, losses = _front(instance, tried, (best, worst), kept)
             x = kept[int(np.argmin(_scalar(losses, weights)))]

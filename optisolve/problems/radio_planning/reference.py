@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.reference import Effort, Reference
+from optisolve.core.clock import retold, time_is_up
+from optisolve.core.reference import STOPPED, Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.modelling.answer import certify
 from optisolve.modelling.cpsat import solve_cpsat
@@ -118,9 +120,17 @@ def _by_looking(instance: TableInstance, selections: int) -> Reference:
 
 def _by_search(instance: TableInstance, limits: Limits) -> Reference:
     """The front, or for one goal the best point, of a local search."""
-    X = local_front(instance, divisions=limits.divisions, sweeps=limits.sweeps)
+    bounds = ideal_bound(instance)
+    with retold(lambda X: _searched(instance, limits, cast(FloatArray, X), bounds)):
+        X = local_front(instance, divisions=limits.divisions, sweeps=limits.sweeps)
+    return _searched(instance, limits, X, bounds)
+
+
+def _searched(instance: TableInstance, limits: Limits, X: FloatArray, bounds: tuple[float, ...]) -> Reference:
+    """What non-dominated plans, float64 [n, d], say."""
     F = instance.evaluate_twin(X).F
     told = f"local search over sites, directions and powers with weights in {limits.divisions} divisions"
+    told += f"; {STOPPED}" if time_is_up() else ""
     if len(instance.objectives) > 1:
         return Reference(
             Evidence.BEST_KNOWN,
@@ -128,11 +138,11 @@ def _by_search(instance: TableInstance, limits: Limits) -> Reference:
             F=F,
             solver="plan_search",
             detail=f"{len(X)} points by {told}; bounds on every goal alone",
-            ideal_bound=ideal_bound(instance),
+            ideal_bound=bounds,
         )
     best, objective = int(np.argmin(F[:, 0] * instance.signs[0])), instance.objectives[0]
     tolerance = _step(instance) if instance.plan.goals == ("coverage",) else 1e-6 * objective.scale
-    bound = ideal_bound(instance)[0]
+    bound = bounds[0]
     return certify(
         instance,
         X[best],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import so_far, time_is_up
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
@@ -47,6 +48,7 @@ def solve_reference(instance: WiredInstance, limits: Limits) -> Reference:
     if isinstance(instance, SegmentsInstance):
         return _segments(instance, limits)
     if isinstance(instance, RoutesInstance):
+        so_far(_trivial(instance))
         answer = solve_highs(instance.model("highs"))
         bound = answer.dual_bound
         return certify(
@@ -81,29 +83,39 @@ def flow_bound(instance: WeightsInstance, limits: Limits) -> tuple[float, FloatA
     forced = np.array([node_bound(rest) for rest in left])
     bound = max([bound, *forced.tolist()])
     for k in np.argsort(-forced, kind="stable")[: limits.failures]:
+        if time_is_up():
+            break
         bound = max(bound, price_bound(left[k], best_prices(left[k])))
     return bound, prices
 
 
 def _weights(instance: WeightsInstance, limits: Limits) -> Reference:
     """The flow bound, and the best of the trivial answers and of weights made of its prices."""
+    trivial = [*instance.null_policies().values()]
+    so_far(_stated(instance, np.concatenate(trivial), None, "Trivial answers."))
     bound, prices = flow_bound(instance, limits)
-    candidates = np.concatenate([*instance.null_policies().values(), _as_weights(instance, prices)])
-    evaluation = instance.evaluate_twin(candidates)
     detail = "Prices of links from the linear program of free splits; the bound follows from them by shortest paths."
+    return _stated(instance, np.concatenate([*trivial, _as_weights(instance, prices)]), bound, detail)
+
+
+def _stated(instance: WeightsInstance, candidates: FloatArray, bound: float | None, detail: str) -> Reference:
+    """The best of some weights, float64 [n, E], with a bound on the first objective, where there is one."""
+    evaluation = instance.evaluate_twin(candidates)
     if len(instance.objectives) == 1:
         return certify(
             instance,
             candidates[int(np.argmin(evaluation.F[:, 0]))],
             dual_bound=bound,
-            tolerance=_LINEAR * bound,
+            tolerance=_LINEAR * (bound or 0.0),
             slack=0.0,
             solver="flow_prices",
             detail=detail,
         )
-    second = 0.0 if instance.objectives[1].name == "changes" else _least_delay(instance)
     F = evaluation.F
     kept = front_rows(F)
+    if bound is None:
+        return Reference(Evidence.BEST_KNOWN, X=candidates[kept], F=F[kept], solver="trivial", detail=detail)
+    second = 0.0 if instance.objectives[1].name == "changes" else _least_delay(instance)
     return Reference(
         Evidence.BEST_KNOWN,
         X=candidates[kept],
@@ -131,6 +143,7 @@ def _least_delay(instance: WeightsInstance) -> float:
 
 def _segments(instance: SegmentsInstance, limits: Limits) -> Reference:
     """CP-SAT, with a second opinion from HiGHS; the flow bound where the search was cut short."""
+    so_far(_trivial(instance))
     answer = solve_cpsat(instance.model("cpsat"), deterministic_time=limits.deterministic_time)
     points = [p for p in (answer.x, second_opinion(instance), *instance.null_policies().values()) if p is not None]
     best = min(points, key=lambda p: float(instance.evaluate_twin(p).F[0, 0]))
@@ -147,6 +160,13 @@ def _segments(instance: SegmentsInstance, limits: Limits) -> Reference:
         solver_version=answer.version,
         detail=f"{answer.detail}.",
     )
+
+
+def _trivial(instance: WiredInstance) -> Reference:
+    """The best trivial answer, without a bound."""
+    x = min(instance.null_policies().values(), key=lambda p: float(instance.evaluate_twin(p).F[0, 0]))
+    point = np.atleast_2d(x)[0]
+    return certify(instance, point, dual_bound=None, tolerance=0.0, slack=0.0, solver="trivial", detail="A trivial answer.")
 
 
 def require_own(instance: Instance) -> WiredInstance:

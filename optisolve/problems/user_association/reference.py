@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import so_far
 from optisolve.core.reference import Effort, Reference
 from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.modelling.assignment import solve_assignment
@@ -76,19 +77,21 @@ def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Refere
 def _by_cpsat(instance: UserAssociationInstance, limits: Limits) -> Reference:
     """CP-SAT from a descent's point; the best point of the descent, CP-SAT and HiGHS counts, which checks CP-SAT's bound."""
     start = descend(instance)
+    bound, gap_scale = _simple_bound(instance), instance.objectives[0].gap_scale
+    told, tolerance = "Single moves; a bound without search.", _ROUNDED * gap_scale(bound)
+    so_far(certify(instance, start, dual_bound=bound, tolerance=tolerance, slack=0.0, solver="descent", detail=told))
     form = instance.model("cpsat")
     hint = np.eye(instance.rate_mbps.shape[1])[start.astype(np.int64)].ravel()
     answer = solve_cpsat(form, deterministic_time=limits.deterministic_time, hint=hint)
     points = [p for p in (start, answer.x, second_opinion(instance)) if p is not None]
     x = max(points, key=lambda p: float(instance.evaluate_twin(p).F[0, 0]))
-    bound = _simple_bound(instance)
     if answer.dual_bound is not None:
         bound = min(bound, answer.dual_bound)
     return certify(
         instance,
         x,
         dual_bound=bound,
-        tolerance=_ROUNDED * instance.objectives[0].gap_scale(bound),
+        tolerance=_ROUNDED * gap_scale(bound),
         slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,

@@ -132,8 +132,10 @@ class Mixture:
 
     @property
     def left(self) -> int:
-        """Evaluations that are left."""
+        """Evaluations that are left; 0 once the time is up."""
         limit = self.task.meter.budget.evaluations
+        if self.task.meter.out_of_time:
+            return 0
         return max(0, self.total - self.task.meter.evaluations) if limit is None else self.task.meter.remaining_evaluations
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
@@ -9,7 +10,9 @@ import numpy as np
 from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import BudgetMeter
 from optisolve.core.capabilities import RoutingWeights
+from optisolve.core.clock import limited
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, require_stopping_rule
@@ -80,10 +83,13 @@ class WeightSearch(Solver):
         routing = task.instance
         assert isinstance(routing, RoutingWeights)
         traffic = Traffic(routing.link_tail, routing.link_head, routing.link_capacity, routing.demand_matrix())
-        bound = price_bound(traffic, best_prices(traffic)) if self.prices else 0.0
+        with _some_time(task.meter):
+            bound = price_bound(traffic, best_prices(traffic)) if self.prices else 0.0
         search = _Search(task, routing, traffic, blocks(traffic), bound, self)
+        with _some_time(task.meter):
+            starts = self._starts(task, routing, search)
         try:
-            outcome = search.run(self._starts(task, routing, search))
+            outcome = search.run(starts)
         except BudgetExhausted as stop:
             outcome = task.outcome(Termination.LIMIT, stop.limit)
         report = {"steps": search.steps, "kicks": search.kicks, "blocks": len(search.parts)}
@@ -103,6 +109,12 @@ class WeightSearch(Solver):
                     weight[part.block.links] = np.rint(_LEAST * costs)
             rows.append(space.clip(weight[None, :]))
         return np.concatenate(rows)
+
+
+def _some_time(meter: BudgetMeter) -> AbstractContextManager[None]:
+    """A third of the time that is left, for linear programs: without one nothing would be evaluated where they are large."""
+    seconds = meter.budget.seconds
+    return nullcontext() if seconds is None else limited(max(0.0, seconds - meter.elapsed_s) / 3.0)
 
 
 @dataclass(slots=True)

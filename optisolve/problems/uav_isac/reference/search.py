@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import so_far, time_is_up
 from optisolve.core.seeds import generator
 from optisolve.problems.uav_isac import placements
 from optisolve.problems.uav_isac.instance import UavIsacInstance
@@ -92,7 +93,7 @@ def local_front(instance: UavIsacInstance, work: SearchWork, *, seed: int = 0, w
 
     Args:
         instance: What to solve.
-        work: How much it may cost; the answer depends on it and on the seed alone, never on the clock.
+        work: How much it may cost; the answer depends on it and on the seed alone, unless the time of a reference is limited.
         seed: Seed of the random starts and of the shaking.
         warm: float64 [n, d], further points to begin with.
 
@@ -116,6 +117,9 @@ def _search(instance: UavIsacInstance, work: SearchWork, rng: np.random.Generato
     weights = _weights(work.n_weights)
     n_programs = int(work.n_weights * work.n_rounds * min(1.0, (_MANY_UAVS / instance.constants.n_uavs) ** 3))
     for program in range(n_programs):
+        so_far(archive.X)
+        if time_is_up():
+            return archive
         weight, turn = weights[program % len(weights)], program // len(weights)
         if warm is None and turn < 2:  # first from the best null policy or sample, then from somewhere else
             start = _draft(instance, rng) if turn else _best_for(archive, weight)
@@ -123,6 +127,8 @@ def _search(instance: UavIsacInstance, work: SearchWork, rng: np.random.Generato
             start = _shake(instance, _best_for(archive, weight), rng)
         archive.add(polish(instance, start, weight))
     for weight in _weights(work.n_refined):
+        if time_is_up():
+            return archive
         archive.add(polish(instance, _best_for(archive, weight), weight))
     return archive
 
