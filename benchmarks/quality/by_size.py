@@ -7,7 +7,8 @@
 A row is a process of its own, as is each solver in it, whose data may grow to 8 GB (RLIMIT_DATA). It makes an instance,
 evaluates points in batches, and does what `optisolve run` does with `reference=normal budget.seconds=10` and 5,000 evaluations:
 `moe` and who is made for the family (`families.py`). Times are what the reference, or the run by its own clock, took, without
-what it waited for a processor that others had; kernels are compiled before. The better answer is shown, of equal ones the faster.
+what it waited for a processor that others had; kernels are compiled before. Of the answers the better one is shown, of equal
+ones the faster.
 """
 
 from __future__ import annotations

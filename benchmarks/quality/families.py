@@ -48,14 +48,13 @@ def _goal(n: int) -> dict[str, Any]:
 
 
 def _maze(side: int) -> dict[str, Any]:
-    cells = side**2
-    return {
-        "width": side,
-        "height": side,
-        "n_traps": 12 * cells // 100,
-        "n_walls": 12 * cells // 100,
-        "horizon": 6 * cells // 10,
-    }
+    told = {"n_traps": 12 * side**2 // 100, "n_walls": 12 * side**2 // 100, "horizon": min(2000, 6 * side**2 // 10)}
+    return {"width": side, "height": side, **told}
+
+
+def _crowd(n: int) -> dict[str, Any]:
+    """Minimum rates fall as users become more, since all of them share one channel."""
+    return {"n_users": n, "min_rate_bps_hz": 2.4 / n}
 
 
 def _thrice(make: Any, *sizes: int) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
@@ -81,7 +80,7 @@ FAMILIES: Mapping[str, Family] = {
     "maze": Family(
         "maze/random", ("q_fusion_control",), _thrice(_maze, 10, 32, 64), "64 is the longest side, 2,000 the longest horizon"
     ),
-    "noma_uav": Family("noma_uav/crowd", ("big_square_small_square",), _thrice(lambda n: {"n_users": n}, 8, 80, 800)),
+    "noma_uav": Family("noma_uav/crowd", ("big_square_small_square",), _thrice(_crowd, 8, 80, 800)),
     "nsp_utility": Family(
         "nsp_utility", ("cvxpy",), _thrice(lambda n: {"gain_groups": [[n, 0.5, 2.5]], "p_total_w": 1.25 * n}, 8, 80, 800)
     ),
