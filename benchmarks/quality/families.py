@@ -34,11 +34,12 @@ def _links(n: int) -> dict[str, Any]:
 
 
 def _agents(n: int) -> dict[str, Any]:
-    """Thresholds fall as agents become more, since all of them meet at one receiver."""
+    """Thresholds fall as agents become more, since all of them meet at one receiver; by 0.75 / n, or nobody could keep them."""
+    share = 1.0 if n == 1 else 0.75 / n
     return {
         "link_gain": [1.21, 2.01, 0.58, 0.13] * n,
         "initial_power_w": [2.0, 4.0, 5.0, 6.0] * n,
-        "rate_threshold_bit_s": [rate / n for rate in (3500.0, 15800.0, 4400.0, 1000.0)] * n,
+        "rate_threshold_bit_s": [rate * share for rate in (3500.0, 15800.0, 4400.0, 1000.0)] * n,
     }
 
 
