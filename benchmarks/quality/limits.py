@@ -17,65 +17,44 @@ import json
 import multiprocessing
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from families import FACTORS, FAMILIES
 
 import optisolve
 from optisolve.core.clock import stood_still_s
-from optisolve.core.reference import Effort
+from optisolve.core.reference import Effort, Reference
 from optisolve.run.aside import get_ready, limited_reference
 from optisolve.run.execution import execute
-from optisolve.run.solve import model_of, verified
+from optisolve.run.solve import Result, model_of, verified
 
 SECONDS = 2.0
 ALLOWED_S = 1.1 * SECONDS + 0.5
 MEMORY_BYTES = 2_000_000_000
 GIVE_UP_S = 60.0
 """A call that has not ended by then is killed and counted as one that does not end."""
+_WARM_NUMBERS = 10_000_000
 
-_GOAL = {"objective": {"sense": "max", "terms": [{"metric": "sum_rate"}]}, "constraints": []}
-SIZES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "beamforming": ("beamforming", {"n_antennas": 80, "n_users": 40}),
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "beamforming, max_min": ("beamforming/max_min", {"n_antennas": 80, "n_users": 40}),
     "beamforming, sum_rate": ("beamforming/sum_rate", {"n_antennas": 80, "n_users": 40}),
-    "cell_free": ("cell_free", {"n_access_points": 160, "n_users": 40, "pilot_symbols": 40}),
-    "goal": ("goal", {"problem": "power_control", "params": {"n_links": 100}, "goal": _GOAL}),
-    "market_game": ("market_game", {"n_agents": 50}),
-    "maze": ("maze/random", {"width": 32, "height": 32, "n_traps": 120, "n_walls": 120, "horizon": 600}),
-    "noma_uav": ("noma_uav/crowd", {"n_users": 100}),
-    "nsp_utility": ("nsp_utility", {"gain_groups": [[80, 0.5, 2.5]], "p_total_w": 100.0}),
-    "offloading": ("offloading/n20", {"n_users": 200}),
     "offloading, multi_server": ("offloading/multi_server", {"n_users": 600}),
-    "parallel_channels": ("parallel_channels", {"n_channels": [80, 80]}),
-    "power_control": ("power_control", {"n_links": 100}),
     "power_control, max_min": ("power_control/max_min", {"n_links": 100}),
     "power_control, min_power": ("power_control/min_power", {"n_links": 100}),
     "power_control, energy_efficiency": ("power_control/energy_efficiency", {"n_links": 100}),
-    "power_game": (
-        "power_game",
-        {
-            "link_gain": [1.21, 2.01, 0.58, 0.13] * 10,
-            "initial_power_w": [2.0, 4.0, 5.0, 6.0] * 10,
-            "rate_threshold_bit_s": [350.0, 1580.0, 440.0, 100.0] * 10,
-        },
-    ),
-    "pricing_game": ("pricing_game", {"n_links": 90}),
-    "pymoo": ("pymoo", {"n_variables": 300}),
-    "radio_planning": ("radio_planning", {"n_users": 2000}),
-    "resource_allocation": ("resource_allocation", {"n_users": 80, "n_tones": 320}),
-    "traffic_engineering": ("traffic_engineering/gabriel_100", {}),
     "traffic_engineering, segments": ("traffic_engineering/segments_large", {}),
     "traffic_engineering, split": ("traffic_engineering/split", {"network": "germany50"}),
-    "uav_isac": ("uav_isac", {"n_uavs": 40, "n_users": 120}),
-    "user_association": ("user_association", {"n_users": 300, "n_small": 40}),
     "user_association, one rate": ("user_association/max_min_fixed_rate", {"n_users": 300, "n_small": 40}),
     "user_association, 3000 x 401": ("user_association", {"n_users": 3000, "n_small": 400}),
 }
+"""Other scenarios of a family, at ten times their usual size."""
+_TEN = FACTORS.index(10)
+SIZES = {**{name: (family.scenario, family.settings[_TEN]) for name, family in FAMILIES.items()}, **VARIANTS}
 
 
 def cases() -> Iterator[tuple[str, str]]:
@@ -100,24 +79,30 @@ def main() -> None:
         done = {(row["family"], row["solver"]) for row in rows}
         for family, solver in cases():
             if (family, solver) not in done and asked.only in f"{family} {solver}":
-                rows.append({"family": family, "solver": solver, **_watched(family, solver)})
+                rows.append({"family": family, "solver": solver, **watched(_case, family, solver)})
                 with asked.out.open("a") as stream:
                     stream.write(json.dumps(rows[-1]) + "\n")
                 print(_line(rows[-1]), flush=True)
     _show([row for row in rows if asked.only in f"{row['family']} {row['solver']}"])
 
 
-def _watched(family: str, solver: str) -> dict[str, Any]:
-    """One case in a process of its own."""
+def watched(work: Callable[..., None], *given: Any, give_up_s: float = GIVE_UP_S) -> dict[str, Any]:
+    """A piece of work in a process of its own, and what it says last.
+
+    Args:
+        work: Called with `given` and a connection, over which it says ``{}`` when it is ready and then what has come of it.
+        given: Its arguments.
+        give_up_s: When it is killed and counted as one that does not end, s after it was ready.
+    """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_case, args=(family, solver, theirs))
+    process = context.Process(target=work, args=(*given, theirs))
     process.start()
     theirs.close()
-    told: dict[str, Any] = {"end": f"did not end in {GIVE_UP_S:g} s"}
+    told: dict[str, Any] = {"end": f"did not end in {give_up_s:g} s"}
     try:
         ours.recv()  # it is ready
-        if ours.poll(GIVE_UP_S):
+        if ours.poll(give_up_s):
             told = ours.recv()
     except EOFError:
         process.join()
@@ -132,40 +117,80 @@ def _case(family: str, solver: str, answer: Connection) -> None:
     problem = optisolve.load_problem(name, **params)
     instance = problem.instance(0)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    warm(instance)
+    if solver.startswith("reference "):
+        get_ready(instance, ("scipy.optimize", "highspy", f"{type(problem).__module__.rpartition('.')[0]}.reference"))
+        effort = Effort(solver.removeprefix("reference "))
+        answer.send({})
+        answer.send(timed(lambda: of_reference(limited_reference(problem, instance, effort, seconds=SECONDS))))
+    else:
+        get_ready_for(instance, solver)
+        answer.send({})
+        answer.send(timed(lambda: of_run(solved(instance, solver, optisolve.Budget(seconds=SECONDS)))))
+
+
+def warm(instance: optisolve.Instance) -> None:
+    """Load an instance's kernels, which no clock should count."""
     instance.warm_up()
     with suppress(optisolve.OptisolveError):
         middle = instance.project(0.5 * (instance.space.lower + instance.space.upper))
-        instance.evaluate(np.repeat(middle, 512, axis=0))  # so many that kernels are compiled
-    if solver.startswith("reference "):
-        get_ready(instance, ("scipy.optimize", "highspy", f"{type(problem).__module__.rpartition('.')[0]}.reference"))
-    elif aside := optisolve.load_solver(solver).info.aside:
+        n_points = max(1, min(512, _WARM_NUMBERS // instance.space.dim))  # so many that kernels are compiled
+        instance.evaluate(np.repeat(np.atleast_2d(middle), n_points, axis=0))
+
+
+def get_ready_for(instance: optisolve.Instance, solver: str) -> None:
+    """Start the process that a solver will work in, if it does so in one of its own."""
+    if aside := optisolve.load_solver(solver).info.aside:
         get_ready(instance, aside)
-    answer.send({})
-    begin, waited, still = time.perf_counter(), _waited_s(), stood_still_s()
 
-    def idle() -> float:
-        return max(_waited_s() - waited, stood_still_s() - still)
 
+def solved(
+    instance: optisolve.Instance, solver: str, budget: optisolve.Budget, reference: Reference | None = None
+) -> tuple[Result, float]:
+    """A run and what its own clock counted, s, without what it waited for a processor."""
+    method = optisolve.load_solver(solver)
+    model = model_of("surrogate") if method.info.uses_llm else None
+    idle = _Idle()
+    run = execute(instance, method, budget=budget, seed=0, llm=model)
+    took = run.wall_s - idle.so_far_s()
+    return verified(instance, method, run, reference=reference), took
+
+
+def of_run(made: tuple[Result, float]) -> dict[str, Any]:
+    """What a run says of itself."""
+    result, took = made
+    words = f"{result.termination.value} {result.limit.value if result.limit else ''} {result.run.outcome.detail}"
+    return {"end": words, "took": took, "record": True, "points": len(result.X)}
+
+
+def of_reference(made: Reference | None) -> dict[str, Any]:
+    """What a reference says of itself."""
+    return {"end": "no reference" if made is None else f"{made.evidence.value}: {made.detail}", "record": True}
+
+
+def timed(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What comes of it, what it took without waiting for a processor, and errors as a user would see them."""
+    begin, idle = time.perf_counter(), _Idle()
     told: dict[str, Any]
     try:
-        if solver.startswith("reference "):
-            made = limited_reference(problem, instance, Effort(solver.removeprefix("reference ")), seconds=SECONDS)
-            words = "no reference" if made is None else f"{made.evidence.value}: {made.detail}"
-            told = {"end": words, "took": time.perf_counter() - begin - idle(), "record": True}
-        else:
-            budget = optisolve.Budget(seconds=SECONDS)
-            method = optisolve.load_solver(solver)
-            model = model_of("surrogate") if method.info.uses_llm else None
-            run = execute(instance, method, budget=budget, seed=0, llm=model)
-            not_ours = idle()
-            result = verified(instance, method, run)
-            words = f"{result.termination.value} {result.limit.value if result.limit else ''} {run.outcome.detail}"
-            told = {"end": words, "took": run.wall_s - not_ours, "record": True, "points": len(result.X)}
+        told = work()
     except optisolve.OptisolveError as error:
         told = {"end": f"refused: {error}"}
     except BaseException as error:  # what a user would see as a traceback
         told = {"end": f"TRACEBACK {type(error).__name__}: {error}"}
-    answer.send({**told, "call": time.perf_counter() - begin - idle(), "waited": idle()})
+    call = time.perf_counter() - begin - idle.so_far_s()
+    took = {"took": call} if told.get("record") else {}
+    return {**took, **told, "call": call, "waited": idle.so_far_s()}
+
+
+class _Idle:
+    """What no clock should count, from when this is made: waiting for a processor, or kernels, whichever is more."""
+
+    def __init__(self) -> None:
+        self._waited, self._still = _waited_s(), stood_still_s()
+
+    def so_far_s(self) -> float:
+        return max(_waited_s() - self._waited, stood_still_s() - self._still)
 
 
 def _waited_s() -> float:
