@@ -202,8 +202,8 @@ def test_no_part_of_a_training_step_stays_on_the_processor(name: str, tmp_path: 
     recipe = load_recipe(name, {**few, "steps.imitation": 1, "steps.label_free": 1})
     (shard,), _ = make_shards(recipe, tmp_path)
     batch = {key: np.asarray(values) for key, values in read_shard(shard).items()}
-    network = make_network(recipe).to("meta")
-    losses = Losses(recipe, network, recipe_bridge(recipe), "meta")
+    network, teacher = make_network(recipe).to("meta"), make_network(recipe).to("meta") if recipe.distil else None
+    losses = Losses(recipe, network, recipe_bridge(recipe), "meta", teacher)
     for step in (0, 1):
         loss = losses.at(step, batch, np.random.default_rng(0), torch.Generator().manual_seed(0))
         loss.backward()
