@@ -31,7 +31,7 @@ def one_thread():  # type: ignore[no-untyped-def]
 
 
 def test_a_student_answers_in_one_call_what_its_teacher_says_in_four(tmp_path: Path) -> None:
-    """Noise by noise and on cases that training has not seen; one that learned the labels does not know the teacher's answers."""
+    """Noise by noise, on cases that training has not seen; one that learned labels does not know the teacher's answers."""
     taught = {"distil.teacher": "offloading", "distil.steps": 4, "steps.chain_steps": [1]}
     trained = {name: train(tiny_recipe(**SMALL, **keys), tmp_path / name) for name, keys in (("taught", taught), ("plain", {}))}
     bridge, cases = cases_of("offloading/n10", 32)
