@@ -198,6 +198,7 @@ def test_tensorboard_holds_the_loss_of_every_step_and_every_validation(labels: P
 def test_no_part_of_a_training_step_stays_on_the_processor(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both phases, backward: on `meta`, which has no memory, torch refuses tensors of another device, as it does on a GPU."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no such device
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
     few = {"labels.shards": 1, "labels.shard_size": 2, "labels.validation_shards": 1, "steps.batch": 2}
     recipe = load_recipe(name, {**few, "steps.imitation": 1, "steps.label_free": 1})
     (shard,), _ = make_shards(recipe, tmp_path)
