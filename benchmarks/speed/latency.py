@@ -1,11 +1,13 @@
 """Quality against latency for `power_control`: one instance and batches of 100, one thread, processor time.
 
     python benchmarks/speed/latency.py [--links 10 20 ...] [--db 0 10] [--weighted]   measures, adds to latency.csv beside it
+    python benchmarks/speed/latency.py --only "ddpm distilled, 4 of 1 step" ...       adds these rows, all others stay
     python benchmarks/speed/latency.py --show                                         prints the tables, draws docs/latency.png
 
 Answers come from `optisolve.prepare`: each is selected by the instance's own evaluation and seen by the twin. Quality is the
 mean of the sum rate over that of WMMSE from full power, in percent. Contenders whose mean paired difference from the best of
-their cell is within two standard errors are a tie with it. `--weighted` gives the links weights U(0, 1).
+their cell is within two standard errors are a tie with it. `--weighted` gives the links weights U(0, 1). With `--only` the
+contenders of `BESIDE` are measured and printed in the same run, since times of two runs say little about each other.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import csv
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,7 @@ class Contender:
     most_links: int = 1_000
 
 
+ONE_STEP = (("weights", "power_control_one_step"), ("steps", 1))
 CONTENDERS = (
     Contender("WMMSE, full power", "wmmse", (("n_random_starts", 0),)),
     Contender("WMMSE, 9 starts", "wmmse", (("n_random_starts", 8),)),
@@ -59,12 +62,16 @@ CONTENDERS = (
     Contender("ddpm_null, 16", "ddpm_null"),
     Contender("ddpm, 2 of 1 step", "ddpm", (("n_samples", 2), ("steps", 1))),
     Contender("ddpm, 16 of 2 steps", "ddpm"),
+    Contender("ddpm wide, 4 of 4 steps", "ddpm", (("weights", "power_control_wide"), ("n_samples", 4), ("steps", 4))),
+    Contender("ddpm distilled, 4 of 1 step", "ddpm", (*ONE_STEP, ("n_samples", 4))),
+    Contender("ddpm distilled, 16 of 1 step", "ddpm", ONE_STEP),
     Contender("network, plain", "power_net", (("n_anchors", 0), ("polish", "none"))),
     Contender("network, switches", "power_net", (("n_anchors", 0),)),
     Contender("4 anchors", "power_net", (("n_candidates", 0), ("n_anchors", 4))),
     Contender("12 anchors", "power_net", (("n_candidates", 0),)),
     Contender("power_net", "power_net"),
 )
+BESIDE = ("WMMSE, full power", "ddpm_null, 4", "ddpm_null, 16", "ddpm, 16 of 2 steps", "4 anchors", "12 anchors", "power_net")
 
 
 def cpu_s(call: Callable[[], object]) -> float:
@@ -74,12 +81,12 @@ def cpu_s(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def measure(n_links: int, level_db: int, weighted: bool) -> list[dict[str, object]]:
-    """A row per contender: percent of WMMSE from full power, what that is worth, us for one and in a batch."""
+def measure(n_links: int, level_db: int, weighted: bool, names: Collection[str]) -> list[dict[str, object]]:
+    """A row per contender of these names: percent of WMMSE from full power, what that is worth, us for one and in a batch."""
     scenario = "power_control/weighted" if weighted else "power_control"
     problem = optisolve.load_problem(scenario, n_links=n_links, noise_w=10.0 ** (-level_db / 10.0))
     cases = [problem.instance(FIRST + i) for i in range(BATCH)]
-    able = [c for c in CONTENDERS if n_links <= c.most_links]
+    able = [c for c in CONTENDERS if n_links <= c.most_links and c.name in names]
     ready = {c.name: optisolve.prepare(c.solver, problem, **dict(c.options)) for c in able}
     slow = {name: cpu_s(lambda call=call: call(cases[0])) > SLOW_S for name, call in ready.items()}
     batch = {name: cases[: BATCH // 5] if slow[name] else cases for name in ready}
@@ -121,10 +128,11 @@ def measure(n_links: int, level_db: int, weighted: bool) -> list[dict[str, objec
     return rows
 
 
-def add(rows: list[dict[str, object]]) -> None:
-    """Replace the rows of a cell in the file."""
-    kept = [row for row in load() if _cell(row) != _cell(rows[0])]
-    rest = [*kept, *({name: str(value) for name, value in row.items()} for row in rows)]
+def add(rows: list[dict[str, object]], *, only: Collection[str]) -> None:
+    """Replace the rows of a cell in the file, or those of some contenders."""
+    made = [row for row in rows if not only or row["contender"] in only]
+    kept = [row for row in load() if _cell(row) != _cell(rows[0]) or (only and row["contender"] not in only)]
+    rest = [*kept, *({name: str(value) for name, value in row.items()} for row in made)]
     rest.sort(key=_cell)
     with FILE.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
@@ -213,12 +221,16 @@ def main() -> None:
     parser.add_argument("--links", type=int, nargs="+", default=SIZES)
     parser.add_argument("--db", type=int, nargs="+", default=LEVELS)
     parser.add_argument("--weighted", action="store_true", help="links with weights U(0, 1)")
+    parser.add_argument(
+        "--only", nargs="+", choices=[c.name for c in CONTENDERS], default=[], help="contenders whose rows are made"
+    )
     parser.add_argument("--show", action="store_true", help="print and draw what was measured")
     given = parser.parse_args()
     if not given.show:
         for level_db in given.db:
             for n_links in given.links:
-                add(measure(n_links, level_db, given.weighted))
+                names = {*given.only, *BESIDE} if given.only else {c.name for c in CONTENDERS}
+                add(measure(n_links, level_db, given.weighted, names), only=given.only)
         return
     rows = load()
     for weighted, level_db in sorted({_cell(row)[:2] for row in rows}):

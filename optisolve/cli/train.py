@@ -31,6 +31,7 @@ class Train(Verb):
         solver: The learned solver.
         recipe: A recipe of solvers/ddpm/recipes or the path of a TOML file; the family's own unless said otherwise.
         start_from: Changes the recipe: weights to begin with.
+        distil: Changes the recipe: distil.teacher=WEIGHTS distil.steps=N learns the samples of a teacher in place of labels.
         labels: Folder of label shards (OUT/labels unless said otherwise), made once, used again; KEYs change the recipe.
         steps: Changes the recipe.
         network: Changes the recipe, e.g. network.config.KEY=.
@@ -51,6 +52,7 @@ class Train(Verb):
     solver: Literal["ddpm"] = "ddpm"
     recipe: str = ""
     start_from: str | None = None
+    distil: Group = field(default_factory=dict)
     labels: Choice = Choice()
     steps: Group = field(default_factory=dict)
     network: Group = field(default_factory=dict)
@@ -77,7 +79,9 @@ def _changes(settings: Train) -> Mapping[str, object]:
     """What is changed in the recipe, by dotted name."""
     scenario = {"problem": settings.problem} if "/" in settings.problem else {}
     start = {} if settings.start_from is None else {"start_from": settings.start_from}
-    groups = {"labels": settings.labels.options, "steps": settings.steps, "network": settings.network, "vary": settings.vary}
+    groups = {name: getattr(settings, name) for name in ("distil", "steps", "network", "vary")} | {
+        "labels": settings.labels.options
+    }
     return {**scenario, **start, **{f"{g}.{key}": value for g, group in groups.items() for key, value in group.items()}}
 
 

@@ -69,6 +69,8 @@ _ROUNDING = 1e-9
 
 def stack(cases: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Cases of single instances side by side."""
+    if len(cases) == 1:  # `np.stack` takes five times as long as the copy
+        return {name: np.array(values, order="C")[None] for name, values in cases[0].items()}
     return {name: np.stack([case[name] for case in cases]) for name in cases[0]}
 
 

@@ -206,6 +206,8 @@ class Evaluation:
     @property
     def violations(self) -> FloatArray:
         """By how much each constraint is violated, inequalities first, float64 [n, k + p]; 0 where it is not, no tolerance."""
+        if not self.G.shape[1] and not self.H.shape[1]:
+            return np.empty((self.F.shape[0], 0))
         return np.concatenate([np.maximum(self.G, 0.0), np.abs(self.H)], axis=1)
 
     def part(self, rows: BoolArray) -> Evaluation:

@@ -11,7 +11,7 @@ from optisolve.core.budget import Budget
 from optisolve.core.errors import SolverError
 from optisolve.core.failures import attempt
 from optisolve.core.problem import Instance, Problem
-from optisolve.core.solver import Outcome, Proposal, Solver
+from optisolve.core.solver import Proposal, Solver
 from optisolve.core.status import Termination
 from optisolve.numerics.interpreted import compile_from_now_on
 from optisolve.run.archive import Archive, archived_outcome
@@ -100,22 +100,27 @@ class Prepared:
         made = attempt(instance, X, instance._evaluate)
         if made.message:  # what becomes of points without values is for a run to say
             return self._answer(instance)
+        F_min, violation = made.evaluation.F * instance.signs, made.evaluation.violation
+        if F_min.shape[1] == 1 and violation.size and not violation.any():  # the usual case; an archive keeps the same point
+            best = int(F_min[:, 0].argmin())
+            return _seen(instance, X[best : best + 1], proposal.termination, self.solver.caution(instance))
         archive = Archive(len(instance.objectives), instance.space.dim)
-        archive.add(X, made.evaluation.F * instance.signs, made.evaluation.violation)
-        return _seen(instance, archived_outcome(archive, proposal.termination), self.solver.caution(instance))
+        archive.add(X, F_min, violation)
+        found = archived_outcome(archive, proposal.termination)
+        return _seen(instance, found.X, found.termination, self.solver.caution(instance))
 
     def _answer(self, instance: Instance) -> Answer:
         run = execute(instance, self.solver, budget=self.budget, seed=self.seed)
         if run.error is not None and len(run.evaluator.history) == 0:
             raise SolverError(f"{self.solver.info.name} broke before its first evaluation: {run.error}") from run.error
-        return _seen(instance, run.outcome, run.notice)
+        return _seen(instance, run.outcome.X, run.outcome.termination, run.notice)
 
 
-def _seen(instance: Instance, outcome: Outcome, note: str) -> Answer:
-    """What the twin says of the points of an outcome."""
-    found = verify_points(instance, outcome.X)
+def _seen(instance: Instance, X: FloatArray, termination: Termination, note: str) -> Answer:
+    """What the twin says of chosen points, float64 [n, d]."""
+    found = verify_points(instance, X)
     shown = found.answers
-    return Answer(found.X[shown], found.F[shown], bool(found.feasible.any()), outcome.termination, note)
+    return Answer(found.X[shown], found.F[shown], bool(found.feasible.any()), termination, note)
 
 
 def prepare(

@@ -122,43 +122,42 @@ def verify_points(instance: Instance, X: npt.ArrayLike, twins: Twins | None = No
     Returns:
         The verification; objective values claimed by a solver play no part in it.
     """
-    m, d = len(instance.objectives), instance.space.dim
-    empty = (np.empty((0, d)), np.empty((0, m)), np.zeros(0, dtype=bool))
     try:
         array = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: 1}, *empty, 0.0, str(error))
+        return _none_valid(instance, 1, str(error))
     if array.size == 0:
-        return Verification(PointStatus.NONE, {}, *empty, 0.0)
+        return _none_valid(instance, 0, "")
     array = np.atleast_2d(array)
     valid_rows, detail = _valid_rows(instance, array)
     n_invalid = array.shape[0] - len(valid_rows)
     if not len(valid_rows):
-        return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
+        return _none_valid(instance, n_invalid, detail)
     kept = np.array(valid_rows, order="C")
     try:
         elsewhere = twins or twins_of_run(instance)
         made: Tried = attempt(instance, kept, instance._evaluate_twin) if elsewhere is None else elsewhere(kept)
     except Exception as error:  # a plug-in's twin may do anything; what it cannot evaluate is not certified
-        told = f"{type(error).__name__}: {error}"
-        return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: array.shape[0]}, *empty, 0.0, told)
+        return _none_valid(instance, array.shape[0], f"{type(error).__name__}: {error}")
     evaluation, detail = made.evaluation, detail or made.message
     if made.message:
         n_invalid += int(made.failed.sum())
         rest = ~made.failed
         kept, evaluation = kept[rest], evaluation.part(rest)
         if not kept.shape[0]:
-            return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
+            return _none_valid(instance, n_invalid, detail)
     worst, feasible, violations = evaluation.max_violation, evaluation.feasible, evaluation.violations
     if bool(feasible.all()) and not n_invalid:  # the usual case, and it is met a thousand times a second
-        statuses = [PointStatus.FEASIBLE] * feasible.size
+        counts, worst_point, nearest = {PointStatus.FEASIBLE.value: feasible.size}, PointStatus.FEASIBLE, None
     else:
         near = np.asarray((violations <= np.maximum(NEAR_TOLERANCE, 10.0 * instance.tolerance)).all(axis=1))
         statuses = [_status(*row) for row in zip(feasible, near, strict=True)] + [PointStatus.INVALID] * n_invalid
-    nearest = None if feasible.any() else int(np.argmin(evaluation.violation))
+        counts = {status.value: count for status, count in sorted(Counter(statuses).items())}
+        worst_point = next(s for s in _WORST_FIRST if s in statuses)
+        nearest = None if feasible.any() else int(np.argmin(evaluation.violation))
     return Verification(
-        point=next(s for s in _WORST_FIRST if s in statuses),
-        counts={status.value: count for status, count in sorted(Counter(statuses).items())},
+        point=worst_point,
+        counts=counts,
         X=kept,
         F=evaluation.F,
         feasible=feasible,
@@ -168,6 +167,13 @@ def verify_points(instance: Instance, X: npt.ArrayLike, twins: Twins | None = No
         nearest=nearest,
         misses=() if nearest is None else _misses(instance, violations[nearest]),
     )
+
+
+def _none_valid(instance: Instance, count: int, detail: str) -> Verification:
+    """So many points, none of which could be evaluated."""
+    empty = (np.empty((0, instance.space.dim)), np.empty((0, len(instance.objectives))), np.zeros(0, dtype=bool))
+    point = PointStatus.INVALID if count else PointStatus.NONE
+    return Verification(point, {point.value: count} if count else {}, *empty, 0.0, detail)
 
 
 def _misses(instance: Instance, violations: FloatArray) -> tuple[Miss, ...]:

@@ -61,3 +61,21 @@ def test_a_solver_with_a_language_model_or_that_does_not_fit_is_refused_at_once(
         optisolve.prepare("ledma", optisolve.load_problem("uav_isac"))
     with pytest.raises(optisolve.OptisolveError, match="cannot solve"):
         optisolve.prepare("wmmse", optisolve.load_problem("uav_isac"))
+
+
+def test_of_equal_points_the_first_is_the_answer_and_violating_ones_never_are():
+    """The usual case, in which nothing is violated, is chosen without an archive: it must choose what `solve` keeps."""
+    from optisolve.core.solver import Proposal
+    from optisolve.core.status import Termination
+
+    floors = optisolve.load_problem("power_control", n_links=3, goal="min_power", min_rate_share=0.5).instance(1)
+    free = optisolve.load_problem("power_control", n_links=3).instance(1)
+    X = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    best = int(np.argmax(free.evaluate(X).F[:, 0]))
+    chosen = optisolve.prepare("wmmse", free)._chosen(free, Proposal(np.concatenate([X, X[::-1]]), Termination.CONVERGED))
+    np.testing.assert_array_equal(chosen.X, X[best : best + 1])
+    violated = floors.evaluate(X).violation
+    assert violated[0] > 0.0 == violated[3]
+    chosen = optisolve.prepare("matrix_inversion", floors)._chosen(floors, Proposal(X, Termination.CONVERGED))
+    np.testing.assert_array_equal(chosen.X, X[3:])
+    assert chosen.feasible

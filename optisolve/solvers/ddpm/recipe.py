@@ -17,7 +17,7 @@ from optisolve.content import content_dir
 from optisolve.core.errors import FieldProblem, SolverError, UnknownNameError
 from optisolve.core.options import Options
 
-__all__ = ["Labels", "Network", "Recipe", "Steps", "Vary", "load_recipe", "recipe_names"]
+__all__ = ["Distil", "Labels", "Network", "Recipe", "Steps", "Vary", "load_recipe", "recipe_names"]
 
 _POSITIVE = Annotated[int, Ge(1)]
 
@@ -109,6 +109,8 @@ class Steps(Options):
         check_every: Steps between two validations.
         patience: Validations without a better decoded objective after which training stops.
         check_samples: Samples per instance in validation.
+        most_variables: Variables of a batch at most, all instances together, so that large instances take no longer than many
+            small ones; 0 for no limit.
     """
 
     imitation: Annotated[int, Ge(0)]
@@ -125,6 +127,7 @@ class Steps(Options):
     patience: _POSITIVE
     check_samples: _POSITIVE
     front: Annotated[int, Ge(0)] = 0
+    most_variables: Annotated[int, Ge(0)] = 0
 
     @property
     def total(self) -> int:
@@ -134,6 +137,23 @@ class Steps(Options):
     def _check(self) -> Iterable[FieldProblem]:
         if self.total == 0:
             yield FieldProblem("imitation", 0, "at least one step, here or in label_free")
+
+
+@dataclass(frozen=True)
+class Distil(Options):
+    """A teacher whose chain of several network calls is learned in place of labels.
+
+    Args:
+        teacher: Name of shipped weights, a folder, or a hub id.
+        steps: Network calls of the teacher's chain.
+    """
+
+    teacher: str = ""
+    steps: _POSITIVE = 4
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if not self.teacher:
+            yield FieldProblem("teacher", self.teacher, "the name of shipped weights, a folder, or owner/name on the hub")
 
 
 @dataclass(frozen=True)
@@ -147,6 +167,7 @@ class Recipe(Options):
         network: The denoiser.
         steps: The optimization.
         start_from: Folder of weights to start from, or a shipped weight's name; empty for none.
+        distil: The teacher whose samples are imitated, noise by noise; None to imitate labels.
     """
 
     problem: str
@@ -155,6 +176,7 @@ class Recipe(Options):
     steps: Steps
     vary: Mapping[str, Vary] = field(default_factory=dict)
     start_from: str = ""
+    distil: Distil | None = None
 
     def digest(self) -> str:
         """Hash of the part that decides the instances and labels."""
@@ -191,7 +213,7 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     for key, value in (overrides or {}).items():
         _set(values, key.split("."), value)
     parts: dict[str, Any] = dict(values)
-    for part, cls in (("labels", Labels), ("network", Network), ("steps", Steps)):
+    for part, cls in (("labels", Labels), ("network", Network), ("steps", Steps), ("distil", Distil)):
         if part in parts:
             parts[part] = cls.from_mapping(parts[part], title=f"recipe {path.stem}: {part}")
     parts["vary"] = {

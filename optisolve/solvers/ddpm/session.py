@@ -12,9 +12,9 @@ from optisolve.core.documents import Json, plain, write_atomic
 from optisolve.core.errors import SolverError
 from optisolve.solvers.ddpm.factory import make_shards, recipe_bridge
 from optisolve.solvers.ddpm.networks import parameter_count, pick_device
-from optisolve.solvers.ddpm.recipe import Recipe
+from optisolve.solvers.ddpm.recipe import Distil, Recipe
 from optisolve.solvers.ddpm.training import Check, Trainer, write_history
-from optisolve.solvers.ddpm.weights import load_weights, save_weights
+from optisolve.solvers.ddpm.weights import Weights, load_weights, save_weights
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -81,7 +81,8 @@ def train(
         The weights and their card.
 
     Raises:
-        SolverError: The instances cannot be sampled, the folder holds another training, or labels leak.
+        SolverError: The instances cannot be sampled, there is no such teacher, the folder holds another training, or labels
+            leak.
     """
     bridge = recipe_bridge(recipe)
     family = bridge.family
@@ -89,6 +90,7 @@ def train(
         raise SolverError(
             f"train: steps.front={recipe.steps.front} needs several objectives; {family} has one, use steps.front=0."
         )
+    papers = None if recipe.distil is None else _teacher(recipe.distil, family)
     out.mkdir(parents=True, exist_ok=True)
     folder, label_seconds = labels or out / "labels", time.perf_counter()
     told = None if listener is None else listener.shard
@@ -96,7 +98,8 @@ def train(
     label_seconds = _label_seconds(folder, time.perf_counter() - label_seconds)
     where = pick_device(device)
     start = load_weights(recipe.start_from, family).denoiser(where) if recipe.start_from else None
-    trainer = Trainer(recipe, training, validation, seed=seed, device=where, network=start)
+    teacher = None if papers is None else papers.denoiser(where)
+    trainer = Trainer(recipe, training, validation, seed=seed, device=where, network=start, teacher=teacher)
     if (out / "checkpoint.safetensors").is_file():
         if not resume:
             raise SolverError(f"{out}: holds a training already. Give another out=FOLDER, or resume=true to go on with it.")
@@ -133,10 +136,23 @@ def train(
         "stopped_early": trainer.stopped_early,
         "decoded": trainer.best if trainer.history else None,
         "parameters": parameter_count(network),
+        **({} if papers is None else {"teacher": {"name": papers.name, "sha256": papers.sha256}}),
         "seconds": {"labels": round(label_seconds, 1), "training": round(trainer.seconds, 1), "device": where},
     }
     save_weights(network, out / "weights", card)
     return Trained(out / "weights", card, trainer.step >= recipe.steps.total or trainer.stopped_early)
+
+
+def _teacher(distil: Distil, family: str) -> Weights:
+    """The weights to learn from.
+
+    Raises:
+        SolverError: There are none, or they are of another family.
+    """
+    try:
+        return load_weights(distil.teacher, family)
+    except SolverError as error:
+        raise SolverError(f"train: distil.teacher={distil.teacher}: {error}") from error
 
 
 def _label_seconds(folder: Path, seconds: float) -> float:

@@ -70,6 +70,7 @@ class Trainer:
         seed: Decides initial weights and every step.
         device: ``cpu`` or ``cuda``.
         network: Denoiser to go on from; None for fresh weights.
+        teacher: Denoiser whose chain is imitated in place of labels, where the recipe says `distil`.
         compiled: Compile the network with `torch.compile`; None does so on CUDA.
         mixed: Let the network compute in bfloat16 where that is safe (autocast); None does so on CUDA. Objectives are always
             computed in float32.
@@ -81,6 +82,7 @@ class Trainer:
     seed: int = 0
     device: str = "cpu"
     network: Denoiser | None = None
+    teacher: Denoiser | None = None
     compiled: bool | None = None
     mixed: bool | None = None
     step: int = 0
@@ -93,12 +95,14 @@ class Trainer:
     def __post_init__(self) -> None:
         from diffusers.training_utils import EMAModel
 
+        if (self.teacher is None) != (self.recipe.distil is None):
+            raise SolverError("Trainer: a teacher and the recipe's distil come together; one of them is missing.")
         torch.manual_seed(int(generator(self.seed, purpose="ddpm-weights").integers(2**31)))
         self.network = (self.network or make_network(self.recipe)).to(self.device)
         self.average = EMAModel(self.network.parameters(), decay=self.recipe.steps.ema, use_ema_warmup=True, foreach=False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.steps.learning_rate, weight_decay=1e-4)
         self.bridge: Bridge = recipe_bridge(self.recipe)
-        self.losses = Losses(self.recipe, self.network, self.bridge, self.device)
+        self.losses = Losses(self.recipe, self.network, self.bridge, self.device, self.teacher)
         self._shard = lru_cache(maxsize=64)(read_shard)
         self._recent: list[float] = []
         self._best_weights: dict[str, Tensor] | None = None
@@ -156,7 +160,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = steps.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.step / steps.total)))
         shard = self._shard(self.training[int(rng.integers(len(self.training)))])
-        rows = np.sort(rng.choice(len(shard["label_y"]), min(steps.batch, len(shard["label_y"])), replace=False))
+        rows = np.sort(rng.choice(len(shard["label_y"]), self._batch(shard), replace=False))
         batch = {name: np.asarray(values[rows]) for name, values in shard.items()}
         noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
         mixed = self.mixed if self.mixed is not None else self.device == "cuda"
@@ -172,6 +176,11 @@ class Trainer:
             self.skipped += 1
         self.step += 1
         return float(loss.detach())
+
+    def _batch(self, shard: Shard) -> int:
+        """Instances of a step with a shard."""
+        count, steps = min(self.recipe.steps.batch, len(shard["label_y"])), self.recipe.steps
+        return min(count, max(1, steps.most_variables // shard["label_y"].shape[2])) if steps.most_variables else count
 
     # -- validation ----------------------------------------------------------------------------------------------
 

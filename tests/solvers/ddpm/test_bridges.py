@@ -176,3 +176,15 @@ def test_what_a_bridge_cannot_treat_is_said(name: str, word: str) -> None:
     assert word in reason
     with pytest.raises(SolverError, match="ddpm"):
         bridge_of(instance)
+
+
+def test_one_case_is_stacked_as_several_are_and_shares_no_memory() -> None:
+    """Whoever works on a batch in place must not change the instance, whose arrays cannot be written."""
+    instance = optisolve.load_problem("power_control").instance(0)
+    case = bridge_of(instance).read(instance)
+    one, two = stack([case]), stack([case, case])
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, two[name][:1])
+        assert values.flags.writeable
+        assert values.flags.c_contiguous
+        assert not np.shares_memory(values, case[name])

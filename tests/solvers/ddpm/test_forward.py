@@ -27,13 +27,10 @@ from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.sampler import Sampling, sample
 from optisolve.solvers.ddpm.schedules import Chain, Schedule, signal_power
 from optisolve.solvers.ddpm.weights import WEIGHTS_FILE, load_weights, save_weights, shipped
+from tests.solvers.ddpm.shipped import scenario_of
 
 has_torch = all(find_spec(name) for name in ("torch", "diffusers"))
 needs_torch = pytest.mark.skipif(not has_torch, reason="needs the extra [diffusion]")
-
-
-def scenario_of(weights: str) -> str:
-    return weights.removesuffix("_diverse").removesuffix("_single")
 
 
 def loaded(weights: str, count: int) -> tuple[Forward, Bridge, dict[str, FloatArray]]:

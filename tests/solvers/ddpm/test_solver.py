@@ -22,6 +22,7 @@ from optisolve.core.status import PointStatus, Termination
 from optisolve.solvers.ddpm import Ddpm, DdpmNull
 from optisolve.solvers.ddpm.weights import load_weights, shipped
 from optisolve.testing import SolverConformance
+from tests.solvers.ddpm.shipped import scenario_of
 
 has_torch = all(importlib.util.find_spec(name) for name in ("torch", "diffusers"))
 needs_torch = pytest.mark.skipif(not has_torch, reason="needs the extra [diffusion]")
@@ -59,7 +60,7 @@ def report(result: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("weights", shipped())
 def test_shipped_weights_beat_their_null_control(weights: str) -> None:
     """Without polish, at equal samples; every family that ships weights, with its card beside it."""
-    problem = optisolve.load_problem(weights.removesuffix("_diverse").removesuffix("_single"))
+    problem = optisolve.load_problem(scenario_of(weights))
     size: dict[str, Any] = {"n_samples": 8, "n_preferences": 8, "polish": "none"}
     network, null = Ddpm(weights=weights, **size), DdpmNull(**size)
     budget, ours, theirs = Budget(evaluations=8), [], []

@@ -198,12 +198,13 @@ def test_tensorboard_holds_the_loss_of_every_step_and_every_validation(labels: P
 def test_no_part_of_a_training_step_stays_on_the_processor(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both phases, backward: on `meta`, which has no memory, torch refuses tensors of another device, as it does on a GPU."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no such device
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
     few = {"labels.shards": 1, "labels.shard_size": 2, "labels.validation_shards": 1, "steps.batch": 2}
     recipe = load_recipe(name, {**few, "steps.imitation": 1, "steps.label_free": 1})
     (shard,), _ = make_shards(recipe, tmp_path)
     batch = {key: np.asarray(values) for key, values in read_shard(shard).items()}
-    network = make_network(recipe).to("meta")
-    losses = Losses(recipe, network, recipe_bridge(recipe), "meta")
+    network, teacher = make_network(recipe).to("meta"), make_network(recipe).to("meta") if recipe.distil else None
+    losses = Losses(recipe, network, recipe_bridge(recipe), "meta", teacher)
     for step in (0, 1):
         loss = losses.at(step, batch, np.random.default_rng(0), torch.Generator().manual_seed(0))
         loss.backward()
