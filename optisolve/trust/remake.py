@@ -103,7 +103,7 @@ def _decided(
     platform = other_platform(told, problems=problems, solvers=solvers)
     if not platform:
         return made
-    there = run_there(told, folder) if problems is PROBLEMS and solvers is SOLVERS else None
+    there = run_there(told, folder) if (problems, solvers) == (PROBLEMS, SOLVERS) else None
     if there is not None:
         made_there = replace(_compared(told, there.record, part), kernels=there.kernels)
         if made_there.match is not Match.DIFFERENT or there.exact or there.record.result_hash == told.result_hash:
@@ -133,7 +133,8 @@ def _with_claims(row: Record, again: Record, *, elsewhere: bool = False, moved: 
     """The full record of a second run, with the row's reference, the gaps to it and its tier.
 
     The reference and what follows from it are no part of a run; whether they hold is for an audit to say. Where the runs end
-    elsewhere, or apart by rounding, the row's gaps are moved by the difference of the two ends, so that they hold if and only if the row's do.
+    elsewhere, or apart by rounding, the row's gaps are moved by the difference of the two ends, so that they hold if and only
+    if the row's do.
     """
     absolute, (told, found) = {"hypervolume", "objective", "box", "outside"}, (row.scores.to_json(), again.scores.to_json())
     kept = {name: value for name, value in told.items() if name not in absolute}

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import pickle
 import os
 import shutil
 import subprocess
@@ -41,6 +42,7 @@ from optisolve.study.standing import share_references
 from optisolve.study.suite import load_suite
 from optisolve.trust.audit import AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.trust.elsewhere import run_there, variables_for
+from optisolve.trust.remake import repeated
 from optisolve.trust.site import build_site, write_site
 from optisolve.trust.site.charts import score_chart
 from tests.forging import record_bytes, seal
@@ -437,6 +439,8 @@ def test_a_record_that_names_kernels_of_this_processor_is_measured_on_those(reco
     rows[step][2] += 0.01 * (rows[step + 1][2] - rows[step][2])
     problems = [str(problem) for problem in optisolve.verify(seal(forged)).problems]
     assert any("result_hash" in told and "on the kernels that it names" in told for told in problems), problems
+    in_a_process_of_audits = pickle.loads(pickle.dumps({"problems": PROBLEMS, "solvers": SOLVERS}))
+    assert repeated(Record.read(seal(forged)), None, **in_a_process_of_audits).kernels
 
 
 def test_data_that_numpy_draws_otherwise_are_refused_only_where_its_instructions_are_the_same(record):
