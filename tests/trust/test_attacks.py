@@ -7,8 +7,8 @@ import dataclasses
 import hashlib
 import importlib
 import json
-import pickle
 import os
+import pickle
 import shutil
 import subprocess
 import sys
