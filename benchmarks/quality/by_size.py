@@ -212,7 +212,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cells(row: Mapping[str, Any]) -> Iterator[str]:
     name, factor = row["family"], row["factor"]
     yield f"`{FAMILIES[name].scenario}`, {factor}x"
-    yield _size(FAMILIES[name].settings[FACTORS.index(factor)])
+    why = FAMILIES[name].why if factor == FACTORS[-1] else ""
+    yield _size(FAMILIES[name].settings[FACTORS.index(factor)]) + (f" ({why})" if why else "")
     if "took" not in row.get("instance", {}):
         yield from ("–", "–", "–", "–", "–", _words(row.get("instance", row)["end"]))
         return
@@ -229,7 +230,9 @@ def _loss(told: Mapping[str, Any]) -> str:
     if told["gap"] is None:
         return "no bound"
     gap = 0.0 if abs(told["gap"]) <= told["tie"] else told["gap"]
-    shown = f"{gap:.0%}" if abs(gap) >= 1 else f"{gap:.2g}"
+    if gap < 0.0:
+        return f"0, {-gap:.2g} ahead of the {told['yardstick']}"
+    shown = f"{gap:.0%}" if gap >= 1 else f"{gap:.2g}"
     return shown if told["yardstick"] == "proven optimum" else f"{shown} to the {told['yardstick']}"
 
 
