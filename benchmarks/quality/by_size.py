@@ -47,6 +47,8 @@ _WORDS = 240
 """Letters of what is told at most."""
 _SAME = 1e-9
 """Relative difference below which two answers count as equal."""
+_NO_BOUND = 0.75
+"""A dual bound that is further above a value than this says nothing, as for `power_control`."""
 
 
 def main() -> None:
@@ -232,7 +234,9 @@ def _loss(told: Mapping[str, Any]) -> str:
     gap = 0.0 if abs(told["gap"]) <= told["tie"] else told["gap"]
     if gap < 0.0:
         return f"0, {-gap:.2g} ahead of the {told['yardstick']}"
-    shown = f"{gap:.0%}" if gap >= 1 else f"{gap:.2g}"
+    if gap > _NO_BOUND and told["yardstick"] == "dual bound":
+        return f"no useful bound ({gap:,.0%} above)"
+    shown = f"{gap:.2g}"
     return shown if told["yardstick"] == "proven optimum" else f"{shown} to the {told['yardstick']}"
 
 

@@ -98,7 +98,7 @@ FAMILIES: Mapping[str, Family] = {
     "traffic_engineering": Family(
         "traffic_engineering",
         ("weight_search",),
-        ({}, _grid("gabriel_100"), _grid("topohub/gabriel/500")),
+        ({}, _grid("gabriel_100"), _grid("topohub/gabriel/500/0")),
         "17, 100 and 500 nodes, the largest of topohub (extra `topologies`)",
     ),
     "uav_isac": Family(
