@@ -63,13 +63,13 @@ def test_who_follows_a_run_reads_few_files():
     """Files of the library that a run enters, `benchmarks/quality/path.py`; a number that grows wants a reason.
 
     The last ones: a run's words are read, its progress and what its sources added are told, in files of their own; who
-    evaluates is a setting, and the best of what was evaluated has a file.
+    evaluates is a setting, the best of what was evaluated has a file, and clocks stand still while kernels are compiled.
     """
     ran = [sys.executable, str(ROOT / "benchmarks" / "quality" / "path.py")]
     done = subprocess.run(ran, check=True, capture_output=True, text=True, timeout=480)
     files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
     # nine of them for pictures: style, legend, words, fronts, three objectives, curves, maps, kinds, records as figures
-    assert files["random_search"] <= 52
+    assert files["random_search"] <= 53
     # two for starting points, thirteen for the sampler that makes them, one for what it asks of an instance (`capability_gap`,
     # where `isinstance` on a protocol took longer than a sample), two for operators that learn
     assert files["ledma"] <= 92
