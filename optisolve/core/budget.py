@@ -37,7 +37,7 @@ class Budget(Options):
 
     Args:
         evaluations: Points evaluated, not batches.
-        seconds: Wall-clock time without compilation, s; in no ranking.
+        seconds: Wall-clock time, s; in no ranking.
         llm_calls: Requests sent to a language model, re-asks included.
         llm_tokens: Prompt plus completion tokens.
         usd: Cost at the prices set, US dollars.
