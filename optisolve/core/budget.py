@@ -33,7 +33,7 @@ class Budget(Options):
     What is not said is not limited, except calls to a language model, which may be paid for: they have a limit until
     `UNLIMITED` is said. It bounds tokens and dollars as well. Of more than `points` points of a front the best in every
     objective are kept, then again and again the one farthest from those kept, objectives scaled by the front's extent; the
-    curve still counts every point.
+    curve still counts every point. The clock stands still while kernels are compiled.
 
     Args:
         evaluations: Points evaluated, not batches.
